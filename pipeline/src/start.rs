@@ -72,6 +72,7 @@ mod unserved;
 
 pub use brand_tasks::BrandTasks;
 use input::{explained, refuse_missing_ledger, wanted};
+use lease::Held;
 pub use process_context::ProcessContext;
 use process_context::{Beginning, RightsFiles};
 use servers::{Listeners, Servers};
@@ -183,7 +184,7 @@ pub async fn start(
         .map(|brand| brand.name.as_str())
         .collect();
     let health = &telemetry.health;
-    let mut takes_over = false;
+    let hold = |lease| Held::keep(lease, wait_until(end_serving.clone()));
     let (opened, found, leading) = match may_follow {
         false => {
             // Before the losses: of a brand that was given to another shard, files are missing, too.
@@ -217,12 +218,8 @@ pub async fn start(
                 ledger,
                 found,
                 tenure,
-                takes_over: is_takeover,
             } = standby.lead(begin_to_follow).await?;
-            takes_over = is_takeover;
-            let held = (lease.fence(), lease.holder().tenure());
-            let lease = tokio::spawn(lease.keep_until(wait_until(end_serving.clone())));
-            (ledger, found, Some((lease, held, tenure)))
+            (ledger, found, Some((hold(lease), tenure)))
         }
     };
     retry_at_start(health, || {
@@ -291,15 +288,19 @@ pub async fn start(
     };
     let position = recovered.position;
     let mark = mark(ledger.watermark());
-    let (mut lease, (fence, tenure), leads) = match leading {
-        Some((lease, held, leads)) => (lease, held, Some(leads)),
+    let (held, leads) = match leading {
+        Some((held, leads)) => (held, Some(leads)),
         None => {
             let lease = lease::take(&client, config, mark, &telemetry.health).await?;
-            let held = (lease.fence(), lease.holder().tenure());
-            let lease = tokio::spawn(lease.keep_until(wait_until(end_serving.clone())));
-            (lease, held, None)
+            (hold(lease), None)
         }
     };
+    let Held {
+        mut lease,
+        fence,
+        tenure,
+        replaces_another,
+    } = held;
     backup::restore::remove_draft(config)?;
     // That of a copy came with it. From now on nobody else has the ledger open, and changes it.
     let moves = Moves::read(&directory)?;
@@ -371,7 +372,7 @@ pub async fn start(
         backup::start(&client, config, fence.clone(), commits.extent(), &telemetry).await?;
     let commits = tokio::spawn(commits.run(ledger_rx));
     let republish = Arc::new(Republish::default());
-    if takes_over {
+    if replaces_another {
         // The broker refuses what the former leader had sent where a newer value has arrived: every cell has one then.
         republish.request();
     }

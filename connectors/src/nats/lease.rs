@@ -70,7 +70,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The interval at which a candidate looks at the lease.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Takes a lease whose last renewal has the sequence `expected`; `None` if
+/// Takes a lease whose last renewal, that of `last`, has the sequence `expected`; `None` if
 /// another process has renewed or taken it meanwhile. The caller knows that the
 /// holder has ended, or that a [`TERM`] has passed since that renewal.
 ///
@@ -80,10 +80,12 @@ pub async fn claim(
     client: &Client,
     nats: &Nats,
     holder: Holder,
+    last: Option<&Holder>,
     expected: u64,
 ) -> Result<Option<Lease>, NatsError> {
     let mut lease = Lease::new(client, nats, holder);
     lease.refuse_larger().await?;
+    lease.replaces_another = lease.replaces(last);
     let sent = Instant::now();
     let swapped = lease.swap(expected).await?;
     lease.renewed.send_replace(sent);
@@ -141,6 +143,7 @@ pub struct Lease {
     durable: Arc<Durable>,
     /// How many times the bucket had lost the lease.
     losses: watch::Sender<u64>,
+    replaces_another: bool,
 }
 
 /// How far the ledger of a holder is durable.
@@ -258,7 +261,18 @@ impl Lease {
             barrier: Arc::default(),
             stored_barrier: watch::Sender::new(0),
             losses: watch::Sender::new(0),
+            replaces_another: false,
         }
+    }
+
+    /// Whether it was taken from another process that has not given it back, so that what that one has sent may still arrive.
+    pub fn replaces_another(&self) -> bool {
+        self.replaces_another
+    }
+
+    /// Whether `last` is another process that has not given the lease back.
+    fn replaces(&self, last: Option<&Holder>) -> bool {
+        last.is_some_and(|last| !last.released && !self.holder.has_ledger_of(last))
     }
 
     /// Waits until the lease is free and takes it.
@@ -277,6 +291,7 @@ impl Lease {
                 Some(last) => last.released || self.holder.has_ledger_of(last),
             };
             if is_free || since.elapsed() >= TERM {
+                self.replaces_another = self.replaces(last.as_ref());
                 let sent = Instant::now();
                 if self.swap(sequence).await? {
                     self.renewed.send_replace(sent);

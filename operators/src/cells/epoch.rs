@@ -60,7 +60,10 @@ impl Cells {
             republish,
             ..
         } = work;
-        if republish {
+        // Until a release has reconciled what was restored, nobody knows how its cells stand.
+        self.must_republish |= republish;
+        if self.must_republish && self.has_reconciled {
+            self.must_republish = false;
             // New updates of this epoch are already in the list.
             let is_new: BTreeSet<(Cell, bool)> = updates.iter().cloned().collect();
             let all = self.published_cells().map(|cell| (cell, true));

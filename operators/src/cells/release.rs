@@ -125,6 +125,7 @@ impl Cells {
         self.release_lifts(updates);
         self.collect_votes(times, votes, out);
         self.report_counts();
+        self.has_reconciled |= self.restoring.is_none();
     }
 
     /// Reports how many cells are published, hidden and waiting: after a release, and after the batch that its votes let leave.
@@ -146,6 +147,8 @@ impl Cells {
             hidden: hidden_months,
             waiting: waiting_months,
         } = self.held_back(self.released.unwrap_or_default());
+        let traffic_waits = self.traffic.values().filter(|of| of.has_unknown_changes);
+        let months = months + traffic_waits.count() as u64;
         let hidden_traffic: u64 = self.traffic.values().map(|of| of.hidden).sum();
         let (hidden, waiting) = (
             hidden + hidden_months + hidden_traffic,

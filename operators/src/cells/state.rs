@@ -171,6 +171,10 @@ pub struct Cells {
     pub(super) has_restored_cells: bool,
     /// The workers that have sent [`CellsIn::AllRestored`]; `None` once all have.
     pub(super) restoring: Option<BTreeSet<u64>>,
+    /// Whether a release has reconciled the restored cells.
+    pub(super) has_reconciled: bool,
+    /// Whether all published cells are still to be emitted again.
+    pub(super) must_republish: bool,
     /// The numbers of cells over all groups, for the metrics.
     pub(super) counts: GateCounts,
     /// The months that are released by the ladder.
@@ -216,6 +220,8 @@ impl Cells {
             restored_groups: FxHashSet::default(),
             has_restored_cells: false,
             restoring: Some(BTreeSet::new()),
+            has_reconciled: false,
+            must_republish: false,
             counts: GateCounts::default(),
             ladders: FxHashMap::default(),
             ladder_candidates: Vec::new(),

@@ -91,14 +91,21 @@ fn join(
     let weighed = parts.into_iter();
     let weighed = weighed.map(|(part, keys)| (now.revenue.judge(keys).contributors, part));
     let mut weakest: BTreeSet<(u64, RevenueName)> = weighed.collect();
-    loop {
+    let with = |finer: &RevenueNames| {
         let mut names = finer.clone();
         names.insert(name.clone());
         if let Extent::Members = extent {
             let members = members(before, &names, name, states);
             names.insert_members(name.clone(), members);
         }
-        if is_safe_cell(&names, name, states) {
+        is_safe_cell(&names, name, states).then_some(names)
+    };
+    // Where all together are not safe, no step can be.
+    let mut all = finer.clone();
+    all.retain(|part| !weakest.iter().any(|(_, of)| of == part));
+    with(&all)?;
+    loop {
+        if let Some(names) = with(&finer) {
             return Some(names);
         }
         let (_, part) = weakest.pop_first()?;

@@ -2,9 +2,11 @@
 //! have changed neither after a restart nor at midnight.
 
 use crate::support::Released;
-use crate::support::runner::{Message, Played, Steps, play, play_changing};
+use crate::support::runner::{Message, Played, Steps, on_workers, play, play_changing};
 use crate::support::shop::{DAY, brand, click, erased, known, sale_in, words};
 use tributary_operators::cell::Family;
+use tributary_operators::cells::Standing;
+use tributary_operators::dataflow::Output;
 use tributary_operators::event::Event;
 use tributary_operators::settings::{Ladder, Settings};
 
@@ -94,10 +96,8 @@ fn a_month_goes_on_when_several_cells_become_too_small_together() {
     }
 }
 
-/// A store and day becomes too small on a day with sales that stay out, and joins another day. What stays out does so after a
-/// restart as well, with those who come to it.
-#[test]
-fn what_stays_out_beside_a_cell_that_has_joined_stays_out_after_a_restart() {
+/// All events of a month, and its steps: a store and day becomes too small on a day with sales that stay out.
+fn beside_what_stays_out() -> (Vec<Event>, Steps) {
     let mut events = words(&["s", "t", "u", "v", "a", "till"]);
     events.extend(buyers("s", 20, 1..3));
     events.extend(buyers("t", 20, 50..51));
@@ -109,7 +109,14 @@ fn what_stays_out_beside_a_cell_that_has_joined_stays_out_after_a_restart() {
     let later = buyers("u", 22, 200..210);
     events.extend(later.clone());
     steps.push((later, 23 * DAY));
-    let steps = idle(steps, 8);
+    (events, idle(steps, 8))
+}
+
+/// A store and day becomes too small on a day with sales that stay out, and joins another day. What stays out does so after a
+/// restart as well, with those who come to it.
+#[test]
+fn what_stays_out_beside_a_cell_that_has_joined_stays_out_after_a_restart() {
+    let (events, steps) = beside_what_stays_out();
     let more = [buyers("v", 20, 300..301), buyers("u", 23, 310..320)].concat();
     for workers in [1, 3] {
         let before = play(&gate(3, 3), workers, &[], &steps);
@@ -123,6 +130,50 @@ fn what_stays_out_beside_a_cell_that_has_joined_stays_out_after_a_restart() {
         let restarted = play(&gate(3, 3), workers, &before.outside, &restarted);
         assert_eq!(last(&restarted), went_on);
     }
+}
+
+/// A process that takes over publishes all cells again. As long as it has not reconciled what it found, it does not know how the
+/// cells stand.
+#[test]
+fn what_a_joined_cell_counts_is_published_again_with_it() {
+    let (events, steps) = beside_what_stays_out();
+    let before = play(&gate(3, 3), 1, &[], &steps).outside;
+    let of_members = |(cell, _, standing): &&Message| {
+        let has_members = matches!(standing, Some(Standing::Published(_, Some(_))));
+        cell.family == Family::StoreDay && has_members
+    };
+    let joined = before.iter().find(of_members).expect("a joined cell");
+    let (restored, name) = (before.clone(), joined.0.dims.clone());
+    let of_workers = on_workers(&gate(3, 3), 2, move |runner| {
+        if runner.index == 0 {
+            for (cell, at, standing) in restored.clone() {
+                runner.dataflow.restore_cell(cell, at, standing);
+            }
+        }
+        runner.start(events.iter());
+        runner.put(&events);
+        runner.dataflow.republish();
+        runner.end(2);
+        if runner.index == 0 {
+            runner.dataflow.release(23 * DAY + 12 * HOUR);
+        }
+        runner.dataflow.reconcile_restored();
+        runner.end(2);
+        runner.take_outputs()
+    });
+    let outputs = of_workers.into_iter().flatten();
+    let again = outputs.filter_map(|(_, output)| match output {
+        Output::Cell {
+            cell,
+            is_new: true,
+            standing,
+            ..
+        } if cell.dims == name => Some((cell, standing)),
+        _ => None,
+    });
+    let again: Vec<_> = again.collect();
+    let (cell, _, standing) = joined;
+    assert_eq!(again, [(cell.clone(), standing.clone().unwrap())]);
 }
 
 #[test]

@@ -44,8 +44,6 @@ pub struct Leading {
     pub found: LossReport,
     /// Its copy of the ledger, and since when it leads.
     pub tenure: Tenure,
-    /// Whether another process led before and has not given the lease back: what it had sent may still arrive.
-    pub takes_over: bool,
 }
 
 /// A candidate for the lease.
@@ -130,11 +128,8 @@ impl Standby<'_> {
                 if let Some(files) = files.take() {
                     self.telemetry.not_overwritten(files.close()?);
                 }
-                match self.take(sequence).await? {
-                    Taken::Lead(mut taken) => {
-                        let own = &self.holder.copy;
-                        let is_other = |last: &Holder| !last.released && last.copy != *own;
-                        taken.takes_over = last.as_ref().is_some_and(is_other);
+                match self.take(sequence, last.as_ref()).await? {
+                    Taken::Lead(taken) => {
                         self.leads(mark, last.as_ref())?;
                         return Ok(*taken);
                     }
@@ -354,8 +349,8 @@ impl Standby<'_> {
     }
 
     /// Opens the ledger, compares it with the broker, and takes the lease whose last
-    /// renewal has this sequence.
-    async fn take(&mut self, sequence: u64) -> anyhow::Result<Taken> {
+    /// renewal, that of `last`, has this sequence.
+    async fn take(&mut self, sequence: u64, last: Option<&Holder>) -> anyhow::Result<Taken> {
         let begun = Instant::now();
         let directory = ledger_options(self.config).directory;
         if let Err(why) = Moves::read(&directory)?.refuse_start(self.config, &directory) {
@@ -374,7 +369,7 @@ impl Standby<'_> {
         let mut holder = self.own();
         holder.since = jiff::Timestamp::now().to_string();
         (holder.manifest, holder.commits) = (durable.manifest, durable.commits);
-        let claimed = nats::claim(self.client, &self.config.nats, holder, sequence).await;
+        let claimed = nats::claim(self.client, &self.config.nats, holder, last, sequence).await;
         match claimed {
             Ok(Some(lease)) => {
                 let milliseconds = begun.elapsed().as_millis() as u64;
@@ -385,7 +380,6 @@ impl Standby<'_> {
                     ledger: opened,
                     found,
                     tenure,
-                    takes_over: false,
                 })))
             }
             Ok(None) => Ok(Taken::Late),

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinHandle};
 use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Claim, Claims, Client, Fence, Holder, Lease, NatsError};
 use tributary_rights::LedgerWatermark;
@@ -19,6 +19,30 @@ use crate::version::{COMMIT, VERSION};
 
 /// The interval at which a process that waits for its lease says who has it.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// A lease that a task renews.
+pub(super) struct Held {
+    /// The task; ends early only when the lease is lost.
+    pub lease: JoinHandle<Result<(), NatsError>>,
+    /// What the publisher asks before it sends.
+    pub fence: Fence,
+    /// By what the other processes of a cluster know this one.
+    pub tenure: [u8; 32],
+    /// Whether another process had it and has not given it back.
+    pub replaces_another: bool,
+}
+
+impl Held {
+    /// Renews a lease until `stop`, and then gives it back.
+    pub fn keep(lease: Lease, stop: impl Future<Output = ()> + Send + 'static) -> Held {
+        Held {
+            fence: lease.fence(),
+            tenure: lease.holder().tenure(),
+            replaces_another: lease.replaces_another(),
+            lease: tokio::spawn(lease.keep_until(stop)),
+        }
+    }
+}
 
 /// Takes the lease of this process, and says in its health meanwhile who has it. `ledger` is
 /// the watermark of its ledger.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::story::until;
 use crate::support::{Worker, World, published};
 use serde_json::{Value, json};
+use tributary_config::model::Nats;
 use tributary_connectors::nats::{self, TERM};
 use tributary_simulate::Options;
 use tributary_testkit::NatsServer;
@@ -23,6 +24,13 @@ async fn publish(client: &nats::Client, lines: &[tributary_connectors::trace::Tr
         let sent = jetstream.publish_with_headers(line.subject.clone(), headers, payload);
         sent.await.unwrap().await.unwrap();
     }
+}
+
+/// The sequence of the newest message of the output stream.
+async fn newest_of(client: &nats::Client, broker: &Nats) -> u64 {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let stream = jetstream.get_stream(&broker.output_stream).await.unwrap();
+    stream.cached_info().state.last_sequence
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,6 +85,7 @@ async fn who_has_been_replaced_ends_when_it_wakes() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     first.signal_with("-STOP");
     let suspended = Instant::now();
+    let newest = newest_of(&client, &broker).await;
     let second = tokio::task::block_in_place(|| {
         let second = Worker::start(&other, &["--accept-loss"]);
         second.wait_until_read(trace.len() as u64);
@@ -92,6 +101,21 @@ async fn who_has_been_replaced_ends_when_it_wakes() {
         );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+
+    // Nothing stands as the first one has published it, so that the broker refuses whatever it has sent and is still on its way.
+    let mut values = nats::last_values(&client, &broker.output_stream, "tributary.out.>")
+        .await
+        .unwrap();
+    let (mut seen, mut older) = (0, 0);
+    loop {
+        let messages = values.next_batch(1_000).await.unwrap();
+        if messages.is_empty() {
+            break;
+        }
+        seen += messages.len();
+        older += messages.iter().filter(|of| of.sequence <= newest).count();
+    }
+    assert!(seen > 0 && older == 0, "{older} of {seen}");
 
     first.signal_with("-CONT");
     let status = tokio::task::block_in_place(|| first.ended());

@@ -63,7 +63,7 @@ pub(in crate::cells) struct TrafficGroup {
     /// Whether the month was published, and withdrawn since by a stricter gate.
     pub(super) is_withdrawn: bool,
     /// Whether it may have been changed since then by contributors that are not known after a restart.
-    pub(super) has_unknown_changes: bool,
+    pub(in crate::cells) has_unknown_changes: bool,
     /// What a restart withdrew, until a look at the month has compared it.
     was_published: Option<Box<WasPublished>>,
 }

@@ -415,11 +415,12 @@ impl Worker {
         succeed(Command::new("kill").args([signal, &pid]));
     }
 
-    /// Waits until the process has ended.
+    /// Waits until the process has ended, and all that it said is in the log.
     pub fn ended(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
-            match self.child.try_wait().expect("the worker can be waited for") {
+            let status = self.child.try_wait().expect("the worker can be waited for");
+            match status.filter(|_| self.silent.load(Relaxed)) {
                 Some(status) => return status,
                 None => assert!(begun.elapsed() < PATIENCE, "the worker does not stop"),
             }
