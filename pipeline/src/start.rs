@@ -22,10 +22,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, block_in_place};
 use tributary_config::model::{Brand, Config, Kind, Source};
 use tributary_connectors::nats::{self, Input, NatsError};
+use tributary_connectors::settings::settings_drawn;
 use tributary_ledger::{Keyring, Ledger};
 
 use crate::backup::{self, BackupTask};
@@ -38,7 +39,6 @@ use crate::durability::moves::Moves;
 use crate::durability::open::open;
 use crate::durability::standbys::Standbys;
 use crate::epochs::clock::Clocks;
-use crate::epochs::queries::Queries;
 use crate::live_config::LiveConfig;
 use crate::privacy::erased::{self, Erased};
 use crate::privacy::objections::Objections;
@@ -47,7 +47,6 @@ use crate::privacy::rights::signature::Signer;
 use crate::privacy::rights::{self, losses};
 use crate::privacy::tombstone_copies;
 use crate::report::published_cells::SharedCells;
-use crate::report::tally::Tally;
 use crate::report::telemetry::Telemetry;
 use crate::serve::follow::follow;
 use crate::standby::{self, Leading, Standby};
@@ -56,9 +55,9 @@ use crate::worker::agreement;
 use crate::worker::feed::{Feed, Inputs};
 use crate::worker::output_watch::{KnownSubjects, OutputWatch, Republish};
 use crate::worker::publisher::publish;
-use crate::worker::restore::restore;
-use crate::worker::router::OutputRouter;
-use crate::worker::threads::Workers;
+use crate::worker::restore::{self, restore};
+use crate::worker::router::Outputs;
+use crate::worker::threads::{Workers, decoder_of};
 
 mod brand_tasks;
 mod cluster;
@@ -132,13 +131,13 @@ pub async fn start(
     let directory = ledger_options(config).directory;
     Moves::read(&directory)?.refuse_start(config, &directory)?;
     let listeners = Listeners::bind(config)?;
-    let cells = SharedCells::default();
+    let outputs = Outputs::new();
     // A process of a cluster owns a part of the cells, and a standby none; both show all.
     let is_cluster = config.workers.hosts.len() > 1;
     let may_follow = config.workers.standby;
     let shown = match is_cluster || may_follow {
         true => SharedCells::default(),
-        false => cells.clone(),
+        false => outputs.cells.clone(),
     };
     let signer = Signer::open(&config.http)?.map(Arc::new);
     telemetry.health.set_starting();
@@ -185,7 +184,7 @@ pub async fn start(
         .collect();
     let health = &telemetry.health;
     let hold = |lease| Held::keep(lease, wait_until(end_serving.clone()));
-    let (opened, found, leading) = match may_follow {
+    let (opened, found, leading, prepared) = match may_follow {
         false => {
             // Before the losses: of a brand that was given to another shard, files are missing, too.
             let moves = Moves::read(&ledger_options(config).directory)?;
@@ -195,7 +194,7 @@ pub async fn start(
             if !found.losses.is_empty() && !accept_loss {
                 bail!("{}", found.refusal(config));
             }
-            (opened, found, None)
+            (opened, found, None, None)
         }
         true => {
             let standby = Standby {
@@ -218,8 +217,9 @@ pub async fn start(
                 ledger,
                 found,
                 tenure,
+                prepared,
             } = standby.lead(begin_to_follow).await?;
-            (ledger, found, Some((hold(lease), tenure)))
+            (ledger, found, Some((hold(lease), tenure)), prepared)
         }
     };
     retry_at_start(health, || {
@@ -271,7 +271,7 @@ pub async fn start(
     let erased = Arc::new(Erased::open(config, &erased::path(config))?);
     let wall = jiff::Timestamp::now().as_millisecond();
     tombstone_copies::complete(&client, config, &erased, wall).await?;
-    let (ledger, recovered) = match found.losses.is_empty() {
+    let (ledger, mut recovered) = match found.losses.is_empty() {
         true => (ledger, recovered),
         // An older ledger may hold records of objectors, and of people who were erased since.
         false => {
@@ -332,9 +332,24 @@ pub async fn start(
 
     agreement::publish(&client, config, mark.id()).await?;
     let draw = agreement::noise_draw(&client, config, mark.id()).await?;
-    let tally = Arc::new(Tally::default());
-    let queries = Queries::default();
-    let (out, outgoing) = mpsc::unbounded_channel();
+    let begun = match prepared {
+        Some(prepared) => block_in_place(|| prepared.go_on(&mut recovered, draw, &moves))?,
+        None => None,
+    };
+    let (prepared, outputs, first_epoch) = match begun {
+        Some(begun) => (Some(begun.workers), begun.outputs, begun.epoch),
+        None => (None, outputs, restore::FIRST),
+    };
+    let listener = outputs.listener(&telemetry);
+    let Outputs {
+        tally,
+        queries,
+        cells,
+        to_publisher,
+        outgoing,
+        ledger_tx,
+        ledger_rx,
+    } = outputs;
     let acknowledged = Arc::default();
     let publisher = publish(
         client.clone(),
@@ -345,7 +360,6 @@ pub async fn start(
         Arc::clone(&acknowledged),
     );
     let publisher = tokio::spawn(publisher);
-    let (ledger_tx, ledger_rx) = mpsc::unbounded_channel();
     let (watermark_tx, watermark) = watch::channel(DurablePosition::default());
     let commits = Commits::new(
         ledger,
@@ -376,13 +390,12 @@ pub async fn start(
         // The broker refuses what the former leader had sent where a newer value has arrived: every cell has one then.
         republish.request();
     }
-    let to_publisher = out.clone();
     let output_watch = OutputWatch {
         live: live.clone(),
         client: client.clone(),
         health: telemetry.health.clone(),
         tally: tally.clone(),
-        out: out.clone(),
+        out: to_publisher.clone(),
         republish: republish.clone(),
         known,
         dead_letters,
@@ -397,29 +410,28 @@ pub async fn start(
     telemetry.health.set_starting();
     let watching = cluster::watch(client.clone(), config.clone(), peers.tenures.clone());
     let mut members = tokio::spawn(watching);
-    let workers = {
-        let router = OutputRouter {
-            tally: tally.clone(),
-            queries: queries.clone(),
-            cells: cells.clone(),
-            health: telemetry.health.clone(),
-            traces: telemetry.traces.clone(),
-            publisher_tx: out,
-            ledger_tx: ledger_tx.clone(),
-        };
-        let listener = Arc::new(move |report| router.route(report));
-        let (config, objections) = (config.clone(), objections.clone());
-        let drawn = |brand: &Brand| moves.draw(brand, draw);
-        let settings = tributary_connectors::settings::settings_drawn(&config, &drawn);
-        let settings = Arc::new(settings);
-        tokio::task::spawn_blocking(move || {
-            let decoder = reload::decoder_of(&config);
-            Workers::start(
-                &config, settings, decoder, keyring, objections, listener, peers,
-            )
-        })
-        .await??
-    };
+    let settings = settings_drawn(config, &|brand: &Brand| moves.draw(brand, draw));
+    let settings = Arc::new(settings);
+    let decoder = decoder_of(config);
+    let workers = block_in_place(|| match prepared {
+        Some(workers) => {
+            drop(listener);
+            let objections = objections.clone();
+            match workers.change(config, settings, decoder, keyring, objections) {
+                true => Ok(workers),
+                false => bail!("the worker threads have stopped"),
+            }
+        }
+        None => Workers::start(
+            config,
+            settings,
+            decoder,
+            keyring,
+            objections.clone(),
+            listener,
+            peers,
+        ),
+    })?;
     agreement::compare(&client, config, draw, None).await?;
     let output_watch = tokio::spawn(output_watch.watch());
     let context = ProcessContext {
@@ -459,6 +471,7 @@ pub async fn start(
         &tally,
         &to_publisher,
         now,
+        first_epoch,
     );
     // This waits for the other processes as well.
     let workers = tokio::select! {

@@ -169,6 +169,11 @@ impl CopiedManifest {
         &self.bytes
     }
 
+    /// What it says.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     /// The ID of the ledger.
     pub fn ledger(&self) -> [u8; 16] {
         self.manifest.id()

@@ -155,6 +155,25 @@ impl Frames {
         })
     }
 
+    /// Has blocks be read up to `end`, which is no less than before: the file has grown.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Corrupt`] for a file that is shorter.
+    pub fn extend(&mut self, end: u64) -> Result<(), LedgerError> {
+        let failed = |error| LedgerError::io(&self.path, error);
+        let length = self.file.get_ref().metadata().map_err(failed)?.len();
+        if end < self.offset || end > length {
+            let what = "the file is too short";
+            return Err(LedgerError::corrupt(&self.path, length, what));
+        }
+        // What is buffered behind the former end may have changed.
+        let there = io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.offset));
+        there.map_err(failed)?;
+        self.end = end;
+        Ok(())
+    }
+
     /// Hashes the blocks of each commit from here on, if commits have codes.
     pub fn hash_groups(&mut self) {
         self.group = OpenGroup::new(self.seed, self.id.format >= 5);

@@ -88,6 +88,16 @@ impl LabelTable {
         }
     }
 
+    /// Adds the names of another table, with the threads that have announced them.
+    fn absorb(&mut self, other: LabelTable) {
+        for (of, names) in other.0 {
+            let (brand, label) = of;
+            self.extend(names.hashes.iter().map(|hash| (brand, label, *hash)));
+            let threads = names.threads.into_iter();
+            threads.for_each(|thread| self.announce(of, thread));
+        }
+    }
+
     /// Removes and returns the labels that no thread has announced.
     pub fn take_idle(&mut self) -> FxHashSet<BrandLabel> {
         let idle = self.0.extract_if(|_, words| words.threads.is_empty());
@@ -101,6 +111,15 @@ impl LabelTable {
 pub(crate) struct KnownLabels(Arc<Mutex<LabelTable>>);
 
 impl KnownLabels {
+    /// Adds the names of another table, with the threads that have announced them.
+    pub fn absorb(&self, other: &KnownLabels) {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return;
+        }
+        let other = other.with(|table| table.clone());
+        self.with(|table| table.absorb(other));
+    }
+
     /// Runs `act` on the table under its lock. A poisoned lock is used as it is:
     /// every change is complete in itself.
     pub fn with<T>(&self, act: impl FnOnce(&mut LabelTable) -> T) -> T {

@@ -3,7 +3,7 @@
 //! Blocks are read and verified in order, with one block in memory. Decrypting
 //! and decoding a block is most of the work, and any thread may do it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -227,6 +227,8 @@ impl SegmentSet {
             paths: self.paths.clone(),
             total: parts.iter().map(|part| part.bytes).sum(),
             parts: parts.into(),
+            passed: Vec::new(),
+            used: BTreeSet::new(),
             read: 0,
             current: None,
             brands: self.brands.clone(),
@@ -242,8 +244,12 @@ pub(crate) struct BlockReader {
     paths: Paths,
     /// Segments that are not open yet.
     parts: VecDeque<SegmentPart>,
-    /// The segment that is being read.
+    /// The segment that is being read. The active one stays open at its end, because it grows.
     current: Option<(Frames, SegmentPart)>,
+    /// The sealed segments that were read to their end.
+    passed: Vec<SegmentPart>,
+    /// The numbers of the brands that blocks were of.
+    used: BTreeSet<u16>,
     /// Number of bytes read.
     pub read: u64,
     /// Number of bytes to read.
@@ -302,12 +308,58 @@ impl BlockReader {
                 Some(Frame::Commit(_)) => self.current = Some((frames, part)),
                 Some(Frame::Data(data)) => {
                     let block = self.block(&frames, data)?;
+                    self.used.insert(block.number());
                     self.current = Some((frames, part));
                     return Ok(Some(block));
                 }
-                None => part.verify_end(&frames)?,
+                None => {
+                    part.verify_end(&frames)?;
+                    match part.checksum.is_some() {
+                        true => self.passed.push(part),
+                        false if self.parts.is_empty() => {
+                            self.current = Some((frames, part));
+                            return Ok(None);
+                        }
+                        false => {}
+                    }
+                }
             }
         }
+    }
+
+    /// Goes on with the blocks of a newer state of the same ledger, of which `newer` has read nothing, after those that were
+    /// read of this one. Returns false if that state does not begin with what was read; the reader must not be used then.
+    ///
+    /// # Errors
+    ///
+    /// A segment that is shorter than that state says.
+    pub fn go_on(&mut self, newer: &BlockReader) -> Result<bool, LedgerError> {
+        let is_line_same = |number: &u16| {
+            let mut lines = self.brands.lines.iter();
+            let line = lines.find(|line| line.number == *number);
+            line.is_some_and(|line| newer.brands.lines.contains(line))
+        };
+        let is_same = !self.broken
+            && self.brands.ledger == newer.brands.ledger
+            && self.used.iter().all(is_line_same);
+        let mut parts = newer.parts.clone();
+        let mut passed = self.passed.iter();
+        if !is_same || !passed.all(|passed| parts.pop_front().is_some_and(|of| of.is(passed))) {
+            return Ok(false);
+        }
+        if let Some((frames, current)) = &mut self.current {
+            match parts.pop_front() {
+                Some(part) if part.continues(current) => {
+                    frames.extend(part.bytes)?;
+                    *current = part;
+                }
+                _ => return Ok(false),
+            }
+        }
+        newer.known.absorb(&self.known);
+        self.known = newer.known.clone();
+        (self.parts, self.brands, self.total) = (parts, newer.brands.clone(), newer.total);
+        Ok(true)
     }
 
     /// Assigns a block to its brand.
@@ -334,6 +386,18 @@ impl BlockReader {
 }
 
 impl SegmentPart {
+    /// Whether both are the same file, sealed.
+    fn is(&self, other: &SegmentPart) -> bool {
+        self.continues(other) && self.bytes == other.bytes && self.checksum == other.checksum
+    }
+
+    /// Whether this is the same segment later: longer, or sealed since.
+    fn continues(&self, earlier: &SegmentPart) -> bool {
+        self.id.is_same(&earlier.id)
+            && self.bytes >= earlier.bytes
+            && (earlier.checksum.is_none() || self.checksum == earlier.checksum)
+    }
+
     /// Verifies that a segment ends with a commit, and the checksum of a sealed
     /// one.
     ///

@@ -129,6 +129,8 @@ pub struct CopyFiles {
     is_known: bool,
     /// The manifest of the copy.
     manifest: Option<CopiedManifest>,
+    /// The length of its active segment, bytes.
+    active: u64,
     /// The files of the rights directory, as the leader has listed them.
     listed: Vec<RightsFile>,
     /// Sealed segments and salts whose checksum was verified.
@@ -154,10 +156,18 @@ impl CopyFiles {
             of: None,
             is_known: false,
             manifest: CopiedManifest::read(&directory)?,
+            active: 0,
             listed: Vec::new(),
             verified: BTreeSet::new(),
             not_overwritten: removed.not_overwritten,
         })
+    }
+
+    /// The manifest of the copy and the length of its active segment, once it was brought to a state of the leader and as long as
+    /// no attempt has failed since.
+    pub fn state(&self) -> Option<(&CopiedManifest, u64)> {
+        let manifest = self.manifest.as_ref().filter(|_| self.is_known);
+        manifest.map(|manifest| (manifest, self.active))
     }
 
     /// The number of replaced files that could not be overwritten since the last call.
@@ -270,6 +280,7 @@ impl CopyFiles {
             false => mark.remember(number),
         }
         (self.manifest, self.listed) = (Some(manifest), state.rights);
+        self.active = extent.bytes;
         self.is_known = true;
         Ok(())
     }

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::block_in_place;
 use tributary_config::model::Config;
 use tributary_connectors::nats::{self, Client, Holder, Lease, NatsErrorKind, RENEWAL, TERM};
 use tributary_ledger::{Keyring, Ledger, Recovery};
@@ -16,6 +17,7 @@ use tributary_ledger::{Keyring, Ledger, Recovery};
 use super::files::{Asking, CopyFiles};
 use super::mark::{Mark, MarkFile, Tenure};
 use super::may_lead::{May, may_lead};
+use super::prepared::{Preparation, Prepared};
 use super::wire::{Request, State};
 use crate::broker::retry::retry_transient;
 use crate::durability::location::ledger_options;
@@ -44,6 +46,8 @@ pub struct Leading {
     pub found: LossReport,
     /// Its copy of the ledger, and since when it leads.
     pub tenure: Tenure,
+    /// The worker threads that have restored it.
+    pub prepared: Option<Prepared>,
 }
 
 /// A candidate for the lease.
@@ -79,6 +83,7 @@ impl Standby<'_> {
         let mut refused: Option<(String, Instant)> = None;
         let mut copied = Instant::now();
         let mut problem = None;
+        let mut preparation = Preparation::default();
         // In which setting it differs from the process that leads, or that led last.
         let mut differs: Option<String> = None;
         loop {
@@ -129,8 +134,9 @@ impl Standby<'_> {
                     self.telemetry.not_overwritten(files.close()?);
                 }
                 match self.take(sequence, last.as_ref()).await? {
-                    Taken::Lead(taken) => {
+                    Taken::Lead(mut taken) => {
                         self.leads(mark, last.as_ref())?;
+                        taken.prepared = preparation.take();
                         return Ok(*taken);
                     }
                     Taken::Refused(why) => {
@@ -195,7 +201,20 @@ impl Standby<'_> {
                 _ => why,
             };
             self.report(Some(&last), copied, &mut problem, why.as_deref());
-            tokio::time::sleep(ROUND).await;
+            let until = tokio::time::Instant::now() + ROUND;
+            if let Some(state) = files.as_ref().and_then(CopyFiles::state) {
+                let with = (self.config, self.telemetry, &self.keyring);
+                let of = Tenure::from(&last);
+                block_in_place(|| preparation.go_on(with, &of, state, until.into_std()));
+                let bytes = state
+                    .0
+                    .files(state.1)
+                    .iter()
+                    .filter_map(|file| file.bytes)
+                    .sum();
+                self.telemetry.metrics.unrestored(preparation.left(bytes));
+            }
+            tokio::time::sleep_until(until).await;
         }
     }
 
@@ -380,6 +399,7 @@ impl Standby<'_> {
                     ledger: opened,
                     found,
                     tenure,
+                    prepared: None,
                 })))
             }
             Ok(None) => Ok(Taken::Late),
@@ -412,6 +432,7 @@ impl Standby<'_> {
         health.set_caught_up(false);
         health.set_starting();
         self.telemetry.metrics.follows(None);
+        self.telemetry.metrics.unrestored(0);
         Ok(())
     }
 }

@@ -12,7 +12,8 @@
 //! erasure has deleted, the objection list and the audit logs. It copies the
 //! files instead ([`files`]), sealed as they are, and a takeover is the restart
 //! of the same ledger: same ID, salts, noise, heads and position. What the
-//! leader read after the copy is read again from the input stream.
+//! leader read after the copy is read again from the input stream. The longest part
+//! of such a restart is done beforehand ([`prepared`]).
 //!
 //! 1. *One publisher.* A follower takes the lease when it was given back, or
 //!    when it was not renewed for [`TERM`](tributary_connectors::nats::TERM); the
@@ -45,8 +46,10 @@ mod follower;
 mod leader;
 pub mod mark;
 mod may_lead;
+mod prepared;
 mod wire;
 
 pub use follower::{Leading, Standby};
 pub use leader::serve;
 pub use mark::{hold_off, refuse_incomplete};
+pub use prepared::{Begun, Prepared};

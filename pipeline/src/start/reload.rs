@@ -23,7 +23,6 @@ use anyhow::anyhow;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tributary_config::model::{Brand, Config};
-use tributary_connectors::decode::Decoder;
 use tributary_ledger::Keyring;
 use tributary_operators::ask::Question;
 use tributary_operators::record::BrandId;
@@ -35,7 +34,7 @@ use crate::broker::retry::{persistently, wait_until};
 use crate::privacy::objections::Objections;
 use crate::worker::feed::Fed;
 use crate::worker::publisher::PublisherCommand;
-use crate::worker::threads::Workers;
+use crate::worker::threads::{Workers, decoder_of};
 
 mod prepare;
 
@@ -272,14 +271,5 @@ async fn unless_stopped<T>(
     tokio::select! {
         done = waits => Some(done),
         () = wait_until(stop.clone()) => None,
-    }
-}
-
-/// The decoder of a process.
-pub(super) fn decoder_of(config: &Config) -> Decoder {
-    let decoder = Decoder::new(config);
-    match config.nats.pings_stream {
-        Some(_) => decoder.refusing_addresses(),
-        None => decoder,
     }
 }

@@ -11,6 +11,9 @@
 //! operators that process live input: there is no second code path that could
 //! disagree with the first. The published cells are fed to compare them with
 //! the recomputed ones, so that only differences are published after a restart.
+//!
+//! A standby has fed most blocks before it leads ([`crate::standby`]): the restore goes
+//! on where it stopped.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -32,7 +35,10 @@ use crate::worker::publisher::PublisherCommand;
 use crate::worker::threads::Workers;
 
 /// Approximate number of ledger entries per epoch.
-const ENTRIES: u64 = 200_000;
+pub const ENTRIES: u64 = 20_000;
+
+/// The first epoch of a restore.
+pub const FIRST: u64 = 1;
 
 /// Maximum number of published cells per epoch.
 const CELLS: usize = 20_000;
@@ -43,7 +49,8 @@ const LAST: u64 = 1 << 32;
 
 /// Restores the state, and returns the workers once every process has done so.
 /// `now` is the time of this start in Unix milliseconds: a cell that was
-/// released by a clock ahead of it counts as released now.
+/// released by a clock ahead of it counts as released now. `first` is the first epoch,
+/// [`FIRST`] unless the workers have restored a part before.
 ///
 /// # Errors
 ///
@@ -59,11 +66,11 @@ pub async fn restore(
     tally: &Tally,
     out: &mpsc::UnboundedSender<PublisherCommand>,
     now: i64,
+    first: u64,
 ) -> anyhow::Result<Workers> {
     let begun = Instant::now();
-    let entries = recovered.stats.entries.total();
-    let (workers, mut epoch) =
-        tokio::task::block_in_place(|| ledger(recovered, workers, telemetry))?;
+    let (workers, mut epoch, entries) =
+        tokio::task::block_in_place(|| ledger(recovered, workers, telemetry, first))?;
     epoch = restore_published(client, config, &workers, epoch, telemetry, out, now).await?;
     debug_assert!(epoch < LAST);
     let threads = config.workers.threads.max(1);
@@ -92,7 +99,7 @@ pub async fn restore(
     Ok(workers)
 }
 
-/// Feeds the salts and blocks of the ledger. Returns the next epoch.
+/// Feeds the salts and blocks of the ledger. Returns the next epoch, and the number of entries.
 ///
 /// # Errors
 ///
@@ -101,27 +108,28 @@ fn ledger(
     mut recovered: Recovery,
     workers: Workers,
     telemetry: &Telemetry,
-) -> anyhow::Result<(Workers, u64)> {
-    let mut epoch = 1;
+    mut epoch: u64,
+) -> anyhow::Result<(Workers, u64, u64)> {
     let mut restored = Restored {
         salts: std::mem::take(&mut recovered.salts),
         ..Restored::default()
     };
-    let mut entries = 0;
+    let (mut entries, mut total) = (0, 0);
     while let Some(block) = recovered.next_block()? {
         entries += block.entries();
+        total += block.entries();
         restored.blocks.push(block);
         if entries >= ENTRIES {
-            let (read, total) = (recovered.read_bytes(), recovered.total_bytes());
-            let percent = read * 100 / total.max(1);
-            let reason = format!("the ledger is being restored: {percent} % of {total} bytes");
+            let (read, bytes) = (recovered.read_bytes(), recovered.total_bytes());
+            let percent = read * 100 / bytes.max(1);
+            let reason = format!("the ledger is being restored: {percent} % of {bytes} bytes");
             telemetry.health.set_restoring(Some(reason));
             send(&workers, epoch, std::mem::take(&mut restored))?;
             (epoch, entries) = (epoch + 1, 0);
         }
     }
     send(&workers, epoch, restored)?;
-    Ok((workers, epoch + 1))
+    Ok((workers, epoch + 1, total))
 }
 
 /// Feeds the cells in the output stream, brand by brand, in process 0; in
@@ -218,7 +226,7 @@ async fn restore_published_of(
 /// # Errors
 ///
 /// Worker threads that have stopped.
-fn send(workers: &Workers, epoch: u64, restored: Restored) -> anyhow::Result<()> {
+pub fn send(workers: &Workers, epoch: u64, restored: Restored) -> anyhow::Result<()> {
     let sent = workers.send(Batch {
         epoch,
         restored: Some(restored),

@@ -24,12 +24,62 @@ use tokio::sync::mpsc;
 
 use super::publisher::PublisherCommand;
 use crate::durability::command::LedgerCommand;
-use crate::epochs::batch::{EpochTimes, Report};
+use crate::epochs::batch::{EpochTimes, Listener, Report};
 use crate::epochs::queries::Queries;
 use crate::otlp::spans::{Stage, Traces};
 use crate::report::health::Health;
 use crate::report::published_cells::SharedCells;
 use crate::report::tally::Tally;
+use crate::report::telemetry::Telemetry;
+
+/// Where the reports of worker threads go, and the ends at which they are received.
+pub struct Outputs {
+    /// Counts of all threads.
+    pub tally: Arc<Tally>,
+    /// Queries that wait for answers.
+    pub queries: Queries,
+    /// The released cells.
+    pub cells: SharedCells,
+    /// To the publisher of cells.
+    pub to_publisher: mpsc::UnboundedSender<PublisherCommand>,
+    /// What it receives.
+    pub outgoing: mpsc::UnboundedReceiver<PublisherCommand>,
+    /// To the task that owns the ledger.
+    pub ledger_tx: mpsc::UnboundedSender<LedgerCommand>,
+    /// What it receives.
+    pub ledger_rx: mpsc::UnboundedReceiver<LedgerCommand>,
+}
+
+impl Outputs {
+    /// Those of threads that have reported nothing.
+    pub fn new() -> Outputs {
+        let (to_publisher, outgoing) = mpsc::unbounded_channel();
+        let (ledger_tx, ledger_rx) = mpsc::unbounded_channel();
+        Outputs {
+            tally: Arc::default(),
+            queries: Queries::default(),
+            cells: SharedCells::default(),
+            to_publisher,
+            outgoing,
+            ledger_tx,
+            ledger_rx,
+        }
+    }
+
+    /// What passes the reports on.
+    pub fn listener(&self, telemetry: &Telemetry) -> Listener {
+        let router = OutputRouter {
+            tally: self.tally.clone(),
+            queries: self.queries.clone(),
+            cells: self.cells.clone(),
+            health: telemetry.health.clone(),
+            traces: telemetry.traces.clone(),
+            publisher_tx: self.to_publisher.clone(),
+            ledger_tx: self.ledger_tx.clone(),
+        };
+        Arc::new(move |report| router.route(report))
+    }
+}
 
 /// The receivers of the reports.
 pub struct OutputRouter {

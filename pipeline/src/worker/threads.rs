@@ -247,6 +247,15 @@ impl Workers {
     }
 }
 
+/// The decoder of a process.
+pub fn decoder_of(config: &Config) -> Decoder {
+    let decoder = Decoder::new(config);
+    match config.nats.pings_stream {
+        Some(_) => decoder.refusing_addresses(),
+        None => decoder,
+    }
+}
+
 /// Sends a command to a thread. Returns false if it has stopped.
 fn tell(sender: &SyncSender<Command>, sleeper: &Mutex<Option<Thread>>, command: Command) -> bool {
     if sender.send(command).is_err() {

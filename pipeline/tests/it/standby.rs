@@ -24,6 +24,14 @@ fn world(broker: &tributary_config::model::Nats, events: u64) -> World {
     World::of(options, Some(broker), "")
 }
 
+/// Waits until a standby has restored its whole copy, so many times since its start.
+fn until_it_has_restored(standby: &Worker, times: usize) {
+    until("it has restored its copy", || {
+        let log = standby.log();
+        log.matches("this standby has restored its copy").count() >= times
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_takes_over_and_the_former_leader_follows() {
     let Some(server) = NatsServer::start_or_skip("") else {
@@ -56,6 +64,7 @@ async fn a_standby_takes_over_and_the_former_leader_follows() {
             let cells = two.get("/v1/cells/store_day?format=ndjson");
             cells.is_some_and(|(status, body)| status == 200 && body.contains("revenue"))
         });
+        until_it_has_restored(&two, 1);
         (one, two)
     });
     play(&client, &lines[third..2 * third], None).await;
@@ -66,6 +75,10 @@ async fn a_standby_takes_over_and_the_former_leader_follows() {
         let took = killed.elapsed();
         eprintln!("took over {took:?} after the kill");
         assert!(two.said("taking over from"));
+        // What it had restored before is not restored again.
+        let [restored, all] = ["tributary_restored_entries", "tributary_ledger_entries"]
+            .map(|name| two.metric(name).unwrap());
+        assert!(restored < all / 1.5, "{restored} of {all}");
     });
     play(&client, &lines[2 * third..], None).await;
     let end = last(&client, &broker.input_stream).await;
@@ -153,6 +166,7 @@ async fn what_was_erased_is_erased_in_the_copy_and_an_older_copy_does_not_lead()
         one.wait_until_read(end);
         let two = start(&second);
         until_it_follows(&two);
+        until_it_has_restored(&two, 1);
         let erase = |email: &str, id: &str| {
             let out = world.path(id);
             let identifier = format!("email={email}");
@@ -181,6 +195,8 @@ async fn what_was_erased_is_erased_in_the_copy_and_an_older_copy_does_not_lead()
         assert_eq!(entries(&world, 0), entries(&world, 1));
         let needle = one_person.as_bytes().to_vec();
         assert!(found(&world.path("data-1"), &[needle]).is_empty());
+        // What it had restored with her is ended, and it begins without.
+        until_it_has_restored(&two, 2);
 
         // A standby that is suspended meanwhile is not waited for, and must not lead with what it has.
         two.signal_with("-STOP");

@@ -12,6 +12,7 @@ mod copies;
 mod disk;
 mod fixture;
 mod flipped_byte;
+mod followed;
 mod forget;
 mod full_disk;
 mod fuzz_ledger;

@@ -507,6 +507,11 @@ impl Metrics {
         self.set(Id::CopyAge, &[], copied.unwrap_or_default().as_secs_f64());
     }
 
+    /// Sets how much of its copy a standby has not restored yet, bytes.
+    pub fn unrestored(&self, bytes: u64) {
+        self.set(Id::Unrestored, &[], bytes as f64);
+    }
+
     /// Sets the number of standbys of this process.
     pub fn standbys(&self, count: usize) {
         self.set(Id::Standbys, &[], count as f64);

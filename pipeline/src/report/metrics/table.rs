@@ -260,7 +260,7 @@ table! {
     RestoreDuration: Operation Gauge, Open, "restore_duration_seconds", "seconds", [],
         "Time the last startup took to restore the previous state; 0 until it finishes.";
     RestoredEntries: Operation Gauge, Steps(1), "restored_entries", "entries", [],
-        "Ledger entries restored at the last startup.";
+        "Ledger entries restored at the last startup; in a process that was a standby, those that it had not restored before it led.";
 
     // Progress
     Epoch: Operation Gauge, Cadence, "epoch_closed_timestamp_seconds", "seconds since 1970", [],
@@ -299,6 +299,8 @@ table! {
         "Whether this process is a standby: it follows another one and publishes nothing.";
     CopyAge: Operation Gauge, Open, "standby_copy_age_seconds", "seconds", [],
         "In a standby, the time since its copy of the leader's ledger was last brought up to date; 0 in a process that leads.";
+    Unrestored: Operation Gauge, Steps(1), "standby_unrestored_bytes", "bytes", [],
+        "In a standby, the part of its copy of the leader's ledger that a takeover would have to restore: its worker threads restore the copy as it arrives, and begin anew when segments were replaced. The whole copy in a standby of one process of a cluster; 0 in a process that leads.";
     Standbys: Operation Gauge, Open, "standbys", "processes", [],
         "Standbys that have a copy of this process's ledger and sent a request within the last 10 seconds.";
     BackupAge: Operation Gauge, Open, "backup_age_seconds", "seconds", [],
