@@ -131,7 +131,7 @@ pub async fn start(
     let directory = ledger_options(config).directory;
     Moves::read(&directory)?.refuse_start(config, &directory)?;
     let listeners = Listeners::bind(config)?;
-    let outputs = Outputs::new();
+    let outputs = Outputs::default();
     // A process of a cluster owns a part of the cells, and a standby none; both show all.
     let is_cluster = config.workers.hosts.len() > 1;
     let may_follow = config.workers.standby;

@@ -24,6 +24,9 @@ use crate::salts;
 /// Salts of sensor days, by brand and day.
 type Salts = BTreeMap<(BrandId, Day), Salt>;
 
+/// The same, one after the other.
+type NamedSalts = Vec<(BrandId, Day, Salt)>;
+
 /// The blocks of a copy, as far as they were read.
 #[derive(Default)]
 pub struct FollowedBlocks {
@@ -61,7 +64,7 @@ impl FollowedBlocks {
         manifest: &CopiedManifest,
         active: u64,
         keyring: &Keyring,
-    ) -> Result<Option<Vec<(BrandId, Day, Salt)>>, LedgerError> {
+    ) -> Result<Option<NamedSalts>, LedgerError> {
         let (paths, manifest) = (Paths(directory.to_owned()), manifest.manifest());
         let state = SegmentSet::with_active(&paths, manifest, active);
         for part in state.parts() {
@@ -96,7 +99,7 @@ impl FollowedBlocks {
     }
 
     /// The salts among these that were not handed out yet; `None` if one that was is missing or another one.
-    fn new_salts(&mut self, all: Vec<(BrandId, Day, Salt)>) -> Option<Vec<(BrandId, Day, Salt)>> {
+    fn new_salts(&mut self, all: NamedSalts) -> Option<NamedSalts> {
         let all: Salts = all
             .into_iter()
             .map(|(brand, day, salt)| ((brand, day), salt))

@@ -72,7 +72,7 @@ impl Prepared {
         let moves = Moves::read(&ledger_options(config).directory)?;
         let draw = NoiseDraw(ledger);
         let settings = settings_drawn(config, &|brand: &Brand| moves.draw(brand, draw));
-        let outputs = Outputs::new();
+        let outputs = Outputs::default();
         let workers = Workers::start(
             config,
             Arc::new(settings),

@@ -50,9 +50,9 @@ pub struct Outputs {
     pub ledger_rx: mpsc::UnboundedReceiver<LedgerCommand>,
 }
 
-impl Outputs {
+impl Default for Outputs {
     /// Those of threads that have reported nothing.
-    pub fn new() -> Outputs {
+    fn default() -> Outputs {
         let (to_publisher, outgoing) = mpsc::unbounded_channel();
         let (ledger_tx, ledger_rx) = mpsc::unbounded_channel();
         Outputs {
@@ -65,7 +65,9 @@ impl Outputs {
             ledger_rx,
         }
     }
+}
 
+impl Outputs {
     /// What passes the reports on.
     pub fn listener(&self, telemetry: &Telemetry) -> Listener {
         let router = OutputRouter {
