@@ -146,8 +146,10 @@ impl Commits {
         // Of what a crash had left at the opening.
         telemetry.not_overwritten(ledger.take_not_overwritten());
         let mut compaction = Compaction::new(tally, telemetry.traces.clone());
+        let stats = ledger.stats();
+        telemetry.metrics.ledger(stats.entries.total(), stats.bytes);
         // The last run ended before its dropped entries were erased.
-        if ledger.stats().entries.drop > 0 {
+        if stats.entries.drop > 0 {
             compaction.erase(leave_out_dropped());
         }
         Commits {

@@ -427,11 +427,16 @@ impl Metrics {
         self.raise(Id::InputDropped, &[], counts.slow_consumer as f64);
     }
 
+    /// Sets the ledger's entries and bytes.
+    pub fn ledger(&self, entries: u64, bytes: u64) {
+        self.set(Id::LedgerEntries, &[], entries as f64);
+        self.set(Id::LedgerBytes, &[], bytes as f64);
+    }
+
     /// Records a commit of the ledger: its duration, and the ledger's entries and
     /// bytes after it.
     pub fn committed(&self, took: Duration, entries: u64, bytes: u64) {
-        self.set(Id::LedgerEntries, &[], entries as f64);
-        self.set(Id::LedgerBytes, &[], bytes as f64);
+        self.ledger(entries, bytes);
         self.observe(Id::CommitDuration, took.as_secs_f64());
     }
 
