@@ -8,10 +8,10 @@
 use std::time::Duration;
 
 use axum::http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING,
-    USER_AGENT,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER,
+    TRANSFER_ENCODING, USER_AGENT,
 };
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
@@ -33,6 +33,9 @@ const WITHIN: Duration = Duration::from_secs(5);
 
 /// Maximum size of an answer, bytes.
 const ANSWER: usize = 65_536;
+
+/// Maximum time for which an answer may have the next attempt wait.
+const LATEST: Duration = Duration::from_secs(60);
 
 /// Headers that an export has by itself.
 const OWN: [HeaderName; 5] = [
@@ -61,9 +64,9 @@ pub(super) enum PostError {
     /// The request cannot be formed.
     #[error("the address is not that of a collector")]
     Address,
-    /// The collector answers with another status than 2xx.
+    /// The collector answers with another status than 2xx, and possibly after how long it wants to be asked again.
     #[error("answered {0}")]
-    Status(StatusCode),
+    Status(StatusCode, Option<Duration>),
     /// The collector does not answer in time.
     #[error("no answer within {} s", WITHIN.as_secs())]
     Late,
@@ -74,10 +77,26 @@ impl PostError {
     /// retryable).
     pub(super) fn is_final(&self) -> bool {
         match self {
-            PostError::Status(status) => !matches!(status.as_u16(), 429 | 502 | 503 | 504),
+            PostError::Status(status, _) => !matches!(status.as_u16(), 429 | 502 | 503 | 504),
             _ => false,
         }
     }
+
+    /// After how long the collector wants to be asked again, if it says so (OTLP/HTTP Throttling; RFC 9110, 10.2.3, in
+    /// seconds). At most [`LATEST`].
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            PostError::Status(_, after) => *after,
+            _ => None,
+        }
+    }
+}
+
+/// The time of a `Retry-After` in seconds. One that is a date is passed over, because it would compare two clocks.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = Duration::from_secs(seconds.parse().ok()?);
+    Some(seconds.min(LATEST))
 }
 
 /// Reason why the headers of the export cannot be used. No text repeats a value.
@@ -197,7 +216,8 @@ async fn send(
         let answer = sender.send_request(request).await?;
         let status = answer.status();
         if !status.is_success() {
-            return Err(PostError::Status(status));
+            let after = retry_after(answer.headers());
+            return Err(PostError::Status(status, after));
         }
         let body = Limited::new(answer.into_body(), ANSWER).collect().await;
         Ok(body.map_err(|_| PostError::Answer)?.to_bytes())
@@ -286,8 +306,26 @@ mod tests {
             (503, false),
         ] {
             let status = StatusCode::from_u16(code).unwrap();
-            assert_eq!(PostError::Status(status).is_final(), is_final, "{code}");
+            let error = PostError::Status(status, None);
+            assert_eq!(error.is_final(), is_final, "{code}");
         }
         assert!(!PostError::Late.is_final());
+    }
+
+    #[test]
+    fn a_collector_says_when_it_is_asked_again() {
+        for (value, seconds) in [
+            ("0", Some(0)),
+            (" 7 ", Some(7)),
+            ("86400", Some(60)),
+            ("-1", None),
+            ("soon", None),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(retry_after(&headers), expected, "{value}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 }

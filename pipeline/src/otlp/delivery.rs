@@ -25,7 +25,7 @@ const WAIT: Duration = Duration::from_secs(1);
 /// Number of attempts for a batch.
 const ATTEMPTS: u32 = 5;
 
-/// The pause after the first attempt that fails; it doubles with each further one.
+/// The pause after the first attempt that fails, unless the collector asks for another; it doubles with each further one.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Writes a batch as a message.
@@ -113,8 +113,9 @@ impl<T> Delivery<T> {
             if error.is_final() || attempt + 1 == ATTEMPTS {
                 break;
             }
+            let pause = error.retry_after();
             tokio::select! {
-                () = sleep(PAUSE * 2_u32.pow(attempt)) => {}
+                () = sleep(pause.unwrap_or(PAUSE * 2_u32.pow(attempt))) => {}
                 () = stopped(&mut self.stop) => {}
             }
         }
