@@ -92,6 +92,14 @@ pub enum LedgerError {
         /// What it means.
         what: &'static str,
     },
+    /// There is no ledger in the directory.
+    #[error("{}: there is no ledger in this directory; name that of a process, such as {}", .directory.display(), .instead.display())]
+    NoLedger {
+        /// The directory.
+        directory: PathBuf,
+        /// A directory below that has one, or what one is called.
+        instead: PathBuf,
+    },
     /// The disk is full, a quota is exhausted, or there are no free file
     /// descriptors. Nothing is lost, and the same commit may be tried again.
     #[error("{}: no room ({error}); make some, the commit is then tried again", .file.display())]
@@ -185,7 +193,7 @@ impl LedgerError {
                 file: file.clone(),
                 offset: *offset,
             },
-            LedgerError::Missing { .. } => Kind::Missing,
+            LedgerError::Missing { .. } | LedgerError::NoLedger { .. } => Kind::Missing,
             LedgerError::Full { .. } => Kind::Full,
             LedgerError::ReadOnly { .. } => Kind::ReadOnly,
             LedgerError::Sync { .. } => Kind::Sync,

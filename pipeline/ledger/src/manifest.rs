@@ -336,11 +336,27 @@ impl Paths {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Missing`] if there is none.
+    /// [`LedgerError::Missing`] if there is none, and [`LedgerError::NoLedger`] if there are no segments either.
     pub fn read_existing(&self) -> Result<Manifest, LedgerError> {
-        self.read()?.ok_or_else(|| LedgerError::Missing {
-            file: self.manifest(),
-            what: "no ledger found",
+        if let Some(manifest) = self.read()? {
+            return Ok(manifest);
+        }
+        if !self.segment_files().unwrap_or_default().is_empty() {
+            return Err(LedgerError::Missing {
+                file: self.manifest(),
+                what: "there are segments but no manifest",
+            });
+        }
+        let below = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let mut ledgers: Vec<PathBuf> = below
+            .map(|entry| entry.path())
+            .filter(|path| Paths(path.clone()).manifest().is_file())
+            .collect();
+        ledgers.sort();
+        let first = ledgers.into_iter().next();
+        Err(LedgerError::NoLedger {
+            directory: self.0.clone(),
+            instead: first.unwrap_or_else(|| PathBuf::from("data/process-0")),
         })
     }
 

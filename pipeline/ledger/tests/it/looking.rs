@@ -11,6 +11,30 @@ use tributary_operators::event::Event;
 use tributary_operators::salt::Salt;
 
 #[test]
+fn a_directory_without_a_ledger_is_answered_with_one_that_has_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = |path: &Path| inspect(path, None).unwrap_err().to_string();
+    assert!(said(directory.path()).ends_with("such as data/process-0"));
+    assert!(said(&directory.path().join("none")).contains("there is no ledger"));
+    for name in ["process-1", "process-0", "rights-0"] {
+        let path = directory.path().join(name);
+        match name {
+            "rights-0" => std::fs::create_dir(path).unwrap(),
+            _ => drop(open(&path)),
+        }
+    }
+    let first = directory.path().join("process-0");
+    let said_of_data = said(directory.path());
+    assert!(
+        said_of_data.ends_with(&format!("such as {}", first.display())),
+        "{said_of_data}"
+    );
+    // One that has lost its manifest is another matter.
+    std::fs::remove_file(first.join("MANIFEST")).unwrap();
+    assert!(said(&first).contains("there are segments but no manifest"));
+}
+
+#[test]
 fn tells_what_is_held() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
