@@ -32,8 +32,9 @@ use crate::worker::restore::{self, ENTRIES};
 use crate::worker::router::Outputs;
 use crate::worker::threads::{Workers, decoder_of};
 
-/// The pause before a standby begins anew after files that it had restored were replaced: what replaces files mostly replaces
-/// several, one after the other.
+/// The shortest pause before a standby begins anew after files that it had restored were replaced: what replaces files mostly
+/// replaces several, one after the other. It is at least twice as long as restoring took, so that a leader which replaces files all
+/// the time, as with a trace whose days race by, costs a standby no more than a third of its time.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// The pause after an error.
@@ -49,6 +50,8 @@ pub struct Prepared {
     epoch: u64,
     /// By what noise is drawn.
     drawn: (NoiseDraw, Moves),
+    /// How long the threads have been fed.
+    busy: Duration,
 }
 
 /// Worker threads, and the rest that they have to restore.
@@ -89,6 +92,7 @@ impl Prepared {
             blocks: FollowedBlocks::default(),
             epoch: restore::FIRST,
             drawn: (draw, moves),
+            busy: Duration::ZERO,
         })
     }
 
@@ -100,6 +104,7 @@ impl Prepared {
         (manifest, active): (&CopiedManifest, u64),
         until: Instant,
     ) -> anyhow::Result<bool> {
+        let begun = Instant::now();
         let directory = ledger_options(config).directory;
         let went_on = self.blocks.go_on(&directory, manifest, active, keyring)?;
         let Some(mut salts) = went_on else {
@@ -130,6 +135,7 @@ impl Prepared {
                 self.epoch += 1;
             }
         }
+        self.busy += begun.elapsed();
         match self.outputs.tally.unreadable() {
             Some(error) => bail!("{error}"),
             None => Ok(true),
@@ -211,8 +217,10 @@ impl Preparation {
             Ok((true, _)) => {}
             Ok((false, _)) => {
                 tracing::debug!("what this standby had restored was replaced; beginning anew");
+                let busy = self.prepared.as_ref().map(|prepared| prepared.busy);
                 self.end();
-                self.not_before = Some(Instant::now() + PAUSE);
+                let pause = PAUSE.max(2 * busy.unwrap_or_default());
+                self.not_before = Some(Instant::now() + pause);
             }
             Err(error) => {
                 tracing::warn!(
