@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures what durability costs: CPU with and without the ledger, bytes on disk, and how long a restart takes beside
-# reading the ledger and doing nothing with it. BUILT=1 takes the release binaries as they are.
+# Measures what durability costs: CPU with and without the ledger, bytes on disk, how long a restart takes beside
+# reading the ledger and doing nothing with it, and how long a standby takes to lead. BUILT=1 takes the release binaries as they are.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -88,5 +88,60 @@ print(f"restart to ready: {ready:.2f} s, of which {restore:.2f} s restoring {ent
       f"{value['tributary_process_cpu_seconds_total']:.1f} CPU s, {value['tributary_process_resident_memory_bytes'] / 1e6:,.0f} MB")
 worker.send_signal(signal.SIGTERM)
 sys.exit(worker.wait())
+PY
+done
+
+# The leader restores the ledger, the standby copies and restores it, and takes over after a kill and after an orderly end.
+sed '0,/^\[\[brand\]\]/s//[workers]\nstandby = true\n[[brand]]/' "$out/$held.toml" > "$out/standby.toml"
+for signal in KILL TERM; do
+    kill "$broker"
+    wait "$broker" 2>/dev/null || true
+    rm -rf "$store" "$out/leader" "$out/standby"
+    cp -r "$out/data" "$out/leader"
+    rm -rf "$out/leader/rights-0"
+    target/tools/bin/nats-server --addr 127.0.0.1 --port 14222 --jetstream --store_dir "$store" &
+    broker=$!
+    sleep 0.5
+    python3 - "$tributary" "$out" "$workers" "$signal" <<'PY'
+import os, signal, subprocess, sys, time, urllib.error, urllib.request
+program, out, workers, how = sys.argv[1:]
+
+def start(name, port):
+    env = dict(os.environ, TRIBUTARY_LEDGER_DIRECTORY=os.path.abspath(f"{out}/{name}"), TRIBUTARY_HTTP_LISTEN=f"127.0.0.1:{port}")
+    return subprocess.Popen([program, "run", "--config", f"{out}/standby.toml", "--workers", workers], env=env)
+
+def get(port, path):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=1) as answer:
+            return answer.read().decode()
+    except OSError:
+        return ""
+
+def metric(port, name):
+    values = [line.split(" ")[1] for line in get(port, "/metrics").splitlines() if line.startswith(name + " ")]
+    return float(values[0]) if values else None
+
+def until(condition):
+    begun = time.monotonic()
+    while not condition():
+        if time.monotonic() - begun > 600:
+            sys.exit("in vain")
+        time.sleep(0.02)
+    return time.monotonic() - begun
+
+leader = start("leader", 19465)
+until(lambda: get(19465, "/readyz").strip() == "ready")
+standby = start("standby", 19466)
+copied = until(lambda: get(19466, "/readyz"))
+name = "tributary_standby_unrestored_bytes"
+prepared = until(lambda: (metric(19466, name) or 0) > 0 or time.sleep(1)) + until(lambda: metric(19466, name) == 0)
+leader.send_signal(getattr(signal, f"SIG{how}"))
+ready = until(lambda: get(19466, "/readyz").strip() == "ready")
+restored, memory = (metric(19466, f"tributary_{name}") for name in ("restored_entries", "process_resident_memory_bytes"))
+print(f"standby: copied after {copied:.1f} s, restored {prepared:.1f} s later; ready to lead {ready:.1f} s after SIG{how} of the leader, "
+      f"with {restored:,.0f} entries left; {memory / 1e6:,.0f} MB")
+standby.send_signal(signal.SIGTERM)
+leader.wait()
+sys.exit(standby.wait())
 PY
 done

@@ -386,8 +386,9 @@ pub async fn start(
         backup::start(&client, config, fence.clone(), commits.extent(), &telemetry).await?;
     let commits = tokio::spawn(commits.run(ledger_rx));
     let republish = Arc::new(Republish::default());
-    if replaces_another {
-        // The broker refuses what the former leader had sent where a newer value has arrived: every cell has one then.
+    if replaces_another && is_cluster {
+        // Each process publishes the cells that it owns, and knows those once they are computed. One that is alone publishes
+        // again what it finds (`restore`).
         republish.request();
     }
     let output_watch = OutputWatch {
@@ -472,6 +473,7 @@ pub async fn start(
         &to_publisher,
         now,
         first_epoch,
+        replaces_another && !is_cluster,
     );
     // This waits for the other processes as well.
     let workers = tokio::select! {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tributary_operators::cell::{Cell, Dim};
 use tributary_operators::cells::Standing;
 
-use super::message::{STANDING_HEADER, sequence_of};
+use super::message::{InMessage, STANDING_HEADER, sequence_of};
 use super::subject;
 use crate::dead_letter::{DeadLetter, RESENT_HEADER};
 use crate::out;
@@ -61,6 +61,21 @@ impl OutgoingMessage {
             headers: vec![(STANDING_HEADER.into(), standing.to_string())],
             payload: cell_payload(&json, value.as_deref(), epoch, as_of_ms).into(),
             subject,
+        }
+    }
+
+    /// A message of the output stream once more, as it is. Its id is of the one that it replaces.
+    pub fn again(message: &InMessage) -> OutgoingMessage {
+        let headers = message.headers.iter();
+        // The client and the broker write their own.
+        let own = headers.filter(|(name, _)| !name.to_ascii_lowercase().starts_with("nats-"));
+        OutgoingMessage {
+            subject: message.subject.to_string(),
+            headers: own
+                .map(|(name, value)| (name.clone().into(), value.clone()))
+                .collect(),
+            payload: message.payload.clone(),
+            id: Some(format!("{}-again-{}", message.subject, message.sequence)),
         }
     }
 

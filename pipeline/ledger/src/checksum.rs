@@ -5,9 +5,14 @@
 //! file. Segments of format 4 have XXH3-128, for which whoever writes to the disk
 //! can find another file: the next rewrite replaces them.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::block::OLDEST;
+use crate::error::LedgerError;
 
 /// A checksum in progress.
 #[derive(Clone)]
@@ -40,6 +45,40 @@ impl FileChecksum {
         match self {
             FileChecksum::Xxh3(hasher) => hasher.digest128().to_be_bytes().to_vec(),
             FileChecksum::Blake3(hasher) => hasher.finalize().as_bytes().to_vec(),
+        }
+    }
+}
+
+/// Whether a file of this format version is there and has this length and checksum, as far as these are known.
+///
+/// # Errors
+///
+/// A file that cannot be read.
+pub(crate) fn matches(
+    path: &Path,
+    bytes: Option<u64>,
+    expected: Option<&[u8]>,
+    format: u32,
+) -> Result<bool, LedgerError> {
+    let failed = |error| LedgerError::io(path, error);
+    let mut open = match File::open(path) {
+        Ok(open) => open,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed(error)),
+    };
+    let length = open.metadata().map_err(failed)?.len();
+    if bytes.is_some_and(|bytes| bytes != length) {
+        return Ok(false);
+    }
+    let Some(expected) = expected else {
+        return Ok(true);
+    };
+    let mut checksum = FileChecksum::new(format);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match open.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(checksum.digest() == expected),
+            read => checksum.update(buffer.get(..read).unwrap_or_default()),
         }
     }
 }

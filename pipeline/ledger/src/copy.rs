@@ -26,7 +26,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Take};
 use std::path::{Path, PathBuf};
 
-use crate::checksum::FileChecksum;
+use crate::checksum::{self, FileChecksum};
 use crate::disk::{self, Removed};
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
@@ -448,25 +448,5 @@ impl LedgerCopy {
 
 /// Whether a file is there and has the length and the checksum of the manifest.
 fn matches(path: &Path, file: &LedgerFile) -> Result<bool, LedgerError> {
-    let failed = |error| LedgerError::io(path, error);
-    let mut open = match File::open(path) {
-        Ok(open) => open,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(failed(error)),
-    };
-    let length = open.metadata().map_err(failed)?.len();
-    if file.bytes.is_some_and(|bytes| bytes != length) {
-        return Ok(false);
-    }
-    let Some(expected) = &file.checksum else {
-        return Ok(true);
-    };
-    let mut checksum = FileChecksum::new(file.format);
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match open.read(&mut buffer).map_err(failed)? {
-            0 => return Ok(checksum.digest() == *expected),
-            read => checksum.update(buffer.get(..read).unwrap_or_default()),
-        }
-    }
+    checksum::matches(path, file.bytes, file.checksum.as_deref(), file.format)
 }

@@ -133,11 +133,12 @@ impl FollowedBlocks {
 
 impl Recovery {
     /// Goes on after what was read of the copy that this ledger was before it was opened: neither its blocks nor its salts are
-    /// returned again. Returns false, and changes nothing, if the ledger does not begin with what was read.
+    /// returned again. The segments are verified, as a recovery that reads all of them does. Returns false, and changes nothing, if
+    /// the ledger does not begin with what was read.
     ///
     /// # Errors
     ///
-    /// A segment that cannot be read.
+    /// A segment that cannot be read, or is damaged.
     pub fn go_on_after(&mut self, mut followed: FollowedBlocks) -> Result<bool, LedgerError> {
         let Some(mut blocks) = followed.blocks.take() else {
             return Ok(false);
@@ -148,6 +149,7 @@ impl Recovery {
         if !blocks.go_on(&self.blocks)? {
             return Ok(false);
         }
+        blocks.verify_passed()?;
         (self.salts, self.blocks) = (salts, blocks);
         Ok(true)
     }

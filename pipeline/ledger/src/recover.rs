@@ -14,6 +14,7 @@ use tributary_operators::salt::Salt;
 
 use crate::block::SegmentId;
 use crate::brands::find_key;
+use crate::checksum;
 use crate::counts::{EntryCounts, LedgerStats};
 use crate::error::LedgerError;
 use crate::event::decode_older;
@@ -325,6 +326,23 @@ impl BlockReader {
                 }
             }
         }
+    }
+
+    /// Verifies the sealed segments that were read to their end once more: a disk may have damaged them since.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Corrupt`].
+    pub fn verify_passed(&self) -> Result<(), LedgerError> {
+        for part in &self.passed {
+            let path = self.paths.segment(part.id.number);
+            let (bytes, checksum) = (Some(part.bytes), part.checksum.as_deref());
+            if !checksum::matches(&path, bytes, checksum, part.id.format)? {
+                let what = "the checksum of a sealed segment is wrong";
+                return Err(LedgerError::corrupt(&path, part.bytes, what));
+            }
+        }
+        Ok(())
     }
 
     /// Goes on with the blocks of a newer state of the same ledger, of which `newer` has read nothing, after those that were

@@ -40,6 +40,8 @@ pub enum PublisherCommand {
         /// How it stands outside.
         standing: Standing,
     },
+    /// Publishes a message of the stream once more.
+    Again(OutgoingMessage),
     /// Confirms when the broker has everything that came before.
     Confirm(oneshot::Sender<()>),
 }
@@ -93,6 +95,7 @@ pub async fn publish(
                     traced.add(&traces, epoch);
                     latest.put(OutgoingMessage::cell(&cell, epoch, released, standing));
                 }
+                PublisherCommand::Again(message) => latest.put(message),
                 PublisherCommand::Confirm(confirm) => waiting.push(confirm),
             }
         }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use tokio::sync::mpsc;
 use tributary_config::model::Config;
-use tributary_connectors::nats::{self, Client, NatsError};
+use tributary_connectors::nats::{self, Client, NatsError, OutgoingMessage};
 use tributary_connectors::out::parse_cell;
 use tributary_ledger::Recovery;
 use tributary_operators::cell::Family;
@@ -52,6 +52,9 @@ const LAST: u64 = 1 << 32;
 /// released by a clock ahead of it counts as released now. `first` is the first epoch,
 /// [`FIRST`] unless the workers have restored a part before.
 ///
+/// With `again`, every message of the output stream is published once more, as it is. What another process has sent before it lost
+/// its lease may arrive late, and the broker refuses that where a newer message stands: so nothing stands as it was.
+///
 /// # Errors
 ///
 /// A damaged ledger, a broker that does not answer, or worker threads that have
@@ -67,11 +70,20 @@ pub async fn restore(
     out: &mpsc::UnboundedSender<PublisherCommand>,
     now: i64,
     first: u64,
+    again: bool,
 ) -> anyhow::Result<Workers> {
     let begun = Instant::now();
     let (workers, mut epoch, entries) =
         tokio::task::block_in_place(|| ledger(recovered, workers, telemetry, first))?;
-    epoch = restore_published(client, config, &workers, epoch, telemetry, out, now).await?;
+    let reading = Reading {
+        client,
+        config,
+        workers: &workers,
+        out,
+        now,
+        again,
+    };
+    epoch = reading.all(epoch, telemetry).await?;
     debug_assert!(epoch < LAST);
     let threads = config.workers.threads.max(1);
     let last = Batch {
@@ -132,92 +144,94 @@ fn ledger(
     Ok((workers, epoch + 1, total))
 }
 
-/// Feeds the cells in the output stream, brand by brand, in process 0; in
-/// every process, states their sequences to the publisher. Returns the next
-/// epoch.
-///
-/// # Errors
-///
-/// A broker that does not answer.
-async fn restore_published(
-    client: &Client,
-    config: &Config,
-    workers: &Workers,
-    mut epoch: u64,
-    telemetry: &Telemetry,
-    out: &mpsc::UnboundedSender<PublisherCommand>,
+/// The reading of the output stream.
+struct Reading<'a> {
+    client: &'a Client,
+    config: &'a Config,
+    workers: &'a Workers,
+    out: &'a mpsc::UnboundedSender<PublisherCommand>,
+    /// The time of this start, Unix milliseconds.
     now: i64,
-) -> anyhow::Result<u64> {
-    let reason = "the output stream is being read, to tell only what differs";
-    telemetry.health.set_restoring(Some(reason.to_owned()));
-    let mut unreadable = 0u64;
-    for brand in &config.brands {
-        let subjects = format!("tributary.out.{}.>", brand.name);
-        // What was put in before a failure is put in again, in later epochs, which changes nothing.
-        let next = AtomicU64::new(epoch);
-        let read = || restore_published_of(client, config, workers, &subjects, &next, out, now);
-        unreadable += retry_transient(read).await?;
-        epoch = next.into_inner();
-    }
-    if unreadable > 0 {
-        tracing::warn!(
-            messages = unreadable,
-            "the output stream contains a message that is not a cell of this version"
-        );
-    }
-    Ok(epoch)
+    /// Whether each message is published once more.
+    again: bool,
 }
 
-/// Feeds the cells of one brand, beginning with the epoch `next`, and counts that up.
-/// Returns the number of messages that are not cells of this version.
-///
-/// Feeding a cell twice, after a failed attempt, changes nothing; an epoch that was
-/// fed is never fed again.
-///
-/// # Errors
-///
-/// A broker that does not answer.
-async fn restore_published_of(
-    client: &Client,
-    config: &Config,
-    workers: &Workers,
-    subjects: &str,
-    next: &AtomicU64,
-    out: &mpsc::UnboundedSender<PublisherCommand>,
-    now: i64,
-) -> Result<u64, NatsError> {
-    let mut unreadable = 0;
-    let mut values = nats::last_values(client, &config.nats.output_stream, subjects).await?;
-    loop {
-        let messages = values.next_batch(CELLS).await?;
-        if messages.is_empty() {
-            return Ok(unreadable);
+impl Reading<'_> {
+    /// Feeds the cells in the output stream, brand by brand, in process 0; in
+    /// every process, states their sequences to the publisher. Returns the next
+    /// epoch.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    async fn all(&self, mut epoch: u64, telemetry: &Telemetry) -> anyhow::Result<u64> {
+        let reason = "the output stream is being read, to tell only what differs";
+        telemetry.health.set_restoring(Some(reason.to_owned()));
+        let mut unreadable = 0u64;
+        for brand in &self.config.brands {
+            let subjects = format!("tributary.out.{}.>", brand.name);
+            // What was put in before a failure is put in again, in later epochs, which changes nothing.
+            let next = AtomicU64::new(epoch);
+            unreadable += retry_transient(|| self.of_brand(&subjects, &next)).await?;
+            epoch = next.into_inner();
         }
-        let stored = messages.iter();
-        let stored = stored.map(|message| (message.subject.to_string(), message.sequence));
-        // Where nobody publishes any more the process ends.
-        let _ = out.send(PublisherCommand::Stored(stored.collect()));
-        if config.workers.process > 0 {
-            continue;
+        if unreadable > 0 {
+            tracing::warn!(
+                messages = unreadable,
+                "the output stream contains a message that is not a cell of this version"
+            );
         }
-        let mut published = Vec::with_capacity(messages.len());
-        for message in messages {
-            let name = message.subject.split('.').nth(3).unwrap_or_default();
-            let family = Family::of(name);
-            match family.and_then(|family| parse_cell(family, &message.payload)) {
-                Some((cell, released)) => {
-                    published.push((cell, released.min(now), message.standing()));
-                }
-                None => unreadable += 1,
+        Ok(epoch)
+    }
+
+    /// Feeds the cells of one brand, beginning with the epoch `next`, and counts that up.
+    /// Returns the number of messages that are not cells of this version.
+    ///
+    /// Feeding a cell twice, after a failed attempt, changes nothing; an epoch that was
+    /// fed is never fed again.
+    ///
+    /// # Errors
+    ///
+    /// A broker that does not answer.
+    async fn of_brand(&self, subjects: &str, next: &AtomicU64) -> Result<u64, NatsError> {
+        let mut unreadable = 0;
+        let stream = &self.config.nats.output_stream;
+        let mut values = nats::last_values(self.client, stream, subjects).await?;
+        loop {
+            let messages = values.next_batch(CELLS).await?;
+            if messages.is_empty() {
+                return Ok(unreadable);
             }
+            let stored = messages.iter();
+            let stored = stored.map(|message| (message.subject.to_string(), message.sequence));
+            // Where nobody publishes any more the process ends.
+            let _ = self.out.send(PublisherCommand::Stored(stored.collect()));
+            if self.again {
+                let again = messages.iter().map(OutgoingMessage::again);
+                again.for_each(|again| drop(self.out.send(PublisherCommand::Again(again))));
+            }
+            if self.config.workers.process > 0 {
+                continue;
+            }
+            let mut published = Vec::with_capacity(messages.len());
+            for message in messages {
+                let name = message.subject.split('.').nth(3).unwrap_or_default();
+                let family = Family::of(name);
+                match family.and_then(|family| parse_cell(family, &message.payload)) {
+                    Some((cell, released)) => {
+                        published.push((cell, released.min(self.now), message.standing()));
+                    }
+                    None => unreadable += 1,
+                }
+            }
+            let restored = Restored {
+                published,
+                ..Restored::default()
+            };
+            let epoch = next.fetch_add(1, Ordering::Relaxed);
+            // Workers that have stopped are noticed when restoring ends.
+            let _ = tokio::task::block_in_place(|| send(self.workers, epoch, restored));
         }
-        let restored = Restored {
-            published,
-            ..Restored::default()
-        };
-        let epoch = next.fetch_add(1, Ordering::Relaxed);
-        // Workers that have stopped are noticed when restoring ends.
-        let _ = tokio::task::block_in_place(|| send(workers, epoch, restored));
     }
 }
 
