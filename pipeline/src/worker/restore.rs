@@ -195,11 +195,16 @@ impl Reading<'_> {
     /// A broker that does not answer.
     async fn of_brand(&self, subjects: &str, next: &AtomicU64) -> Result<u64, NatsError> {
         let mut unreadable = 0;
+        // What is published while the stream is read would be read as well, and published again without end.
+        let mut again = Vec::new();
         let stream = &self.config.nats.output_stream;
         let mut values = nats::last_values(self.client, stream, subjects).await?;
         loop {
             let messages = values.next_batch(CELLS).await?;
             if messages.is_empty() {
+                for message in again {
+                    let _ = self.out.send(PublisherCommand::Again(message));
+                }
                 return Ok(unreadable);
             }
             let stored = messages.iter();
@@ -207,8 +212,7 @@ impl Reading<'_> {
             // Where nobody publishes any more the process ends.
             let _ = self.out.send(PublisherCommand::Stored(stored.collect()));
             if self.again {
-                let again = messages.iter().map(OutgoingMessage::again);
-                again.for_each(|again| drop(self.out.send(PublisherCommand::Again(again))));
+                again.extend(messages.iter().map(OutgoingMessage::again));
             }
             if self.config.workers.process > 0 {
                 continue;
