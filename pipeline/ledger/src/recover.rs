@@ -328,13 +328,15 @@ impl BlockReader {
         }
     }
 
-    /// Verifies the sealed segments that were read to their end once more: a disk may have damaged them since.
+    /// Verifies the sealed segments of which something was read once more: a disk may have damaged them since.
     ///
     /// # Errors
     ///
     /// [`LedgerError::Corrupt`].
-    pub fn verify_passed(&self) -> Result<(), LedgerError> {
-        for part in &self.passed {
+    pub fn verify_read(&self) -> Result<(), LedgerError> {
+        let current = self.current.iter().map(|(_, part)| part);
+        let current = current.filter(|part| part.checksum.is_some());
+        for part in self.passed.iter().chain(current) {
             let path = self.paths.segment(part.id.number);
             let (bytes, checksum) = (Some(part.bytes), part.checksum.as_deref());
             if !checksum::matches(&path, bytes, checksum, part.id.format)? {

@@ -133,7 +133,7 @@ impl Standby<'_> {
                 if let Some(files) = files.take() {
                     self.telemetry.not_overwritten(files.close()?);
                 }
-                match self.take(sequence, last.as_ref()).await? {
+                match self.take(sequence, last.as_ref(), &preparation).await? {
                     Taken::Lead(mut taken) => {
                         self.leads(mark, last.as_ref())?;
                         taken.prepared = preparation.take();
@@ -205,14 +205,12 @@ impl Standby<'_> {
             if let Some(state) = files.as_ref().and_then(CopyFiles::state) {
                 let with = (self.config, self.telemetry, &self.keyring);
                 let of = Tenure::from(&last);
+                let files = state.0.files(state.1);
+                let bytes = files.iter().filter_map(|file| file.bytes).sum();
+                let metrics = &self.telemetry.metrics;
+                metrics.unrestored(preparation.left(bytes));
                 block_in_place(|| preparation.go_on(with, &of, state, until.into_std()));
-                let bytes = state
-                    .0
-                    .files(state.1)
-                    .iter()
-                    .filter_map(|file| file.bytes)
-                    .sum();
-                self.telemetry.metrics.unrestored(preparation.left(bytes));
+                metrics.unrestored(preparation.left(bytes));
             }
             tokio::time::sleep_until(until).await;
         }
@@ -291,6 +289,7 @@ impl Standby<'_> {
             let health = &self.telemetry.health;
             let mut progress = |arrived: u64, total: u64| {
                 if has == 0 {
+                    self.telemetry.metrics.unrestored(total);
                     let percent = arrived * 100 / total.max(1);
                     health.set_restoring(Some(format!(
                         "the ledger of {} is being copied: {percent} % of {total} bytes",
@@ -369,11 +368,20 @@ impl Standby<'_> {
 
     /// Opens the ledger, compares it with the broker, and takes the lease whose last
     /// renewal, that of `last`, has this sequence.
-    async fn take(&mut self, sequence: u64, last: Option<&Holder>) -> anyhow::Result<Taken> {
+    async fn take(
+        &mut self,
+        sequence: u64,
+        last: Option<&Holder>,
+        preparation: &Preparation,
+    ) -> anyhow::Result<Taken> {
         let begun = Instant::now();
         let directory = ledger_options(self.config).directory;
         if let Err(why) = Moves::read(&directory)?.refuse_start(self.config, &directory) {
             return Ok(Taken::Refused(why.to_string()));
+        }
+        // What was restored is not read again once this process leads.
+        if let Err(damage) = block_in_place(|| preparation.verify()) {
+            return Ok(Taken::Refused(damage.to_string()));
         }
         let opened = match Ledger::exists_in(&directory) {
             true => Some(open(self.config, self.keyring.clone()).await?),

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use tributary_config::model::{Brand, Config};
 use tributary_connectors::settings::{NoiseDraw, settings_drawn};
-use tributary_ledger::{CopiedManifest, FollowedBlocks, Keyring, Recovery};
+use tributary_ledger::{CopiedManifest, FollowedBlocks, Keyring, LedgerError, Recovery};
 
 use super::mark::Tenure;
 use crate::durability::location::ledger_options;
@@ -37,6 +37,9 @@ use crate::worker::threads::{Workers, decoder_of};
 /// the time, as with a trace whose days race by, costs a standby no more than a third of its time.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// The interval at which the threads are looked at until they have restored what they were given.
+const LOOK: Duration = Duration::from_millis(2);
+
 /// The pause after an error.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(60);
 
@@ -48,6 +51,8 @@ pub struct Prepared {
     blocks: FollowedBlocks,
     /// The next epoch.
     epoch: u64,
+    /// The number of threads.
+    threads: usize,
     /// By what noise is drawn.
     drawn: (NoiseDraw, Moves),
     /// How long the threads have been fed.
@@ -91,6 +96,7 @@ impl Prepared {
             outputs,
             blocks: FollowedBlocks::default(),
             epoch: restore::FIRST,
+            threads: config.workers.threads.max(1),
             drawn: (draw, moves),
             busy: Duration::ZERO,
         })
@@ -154,6 +160,14 @@ impl Prepared {
         draw: NoiseDraw,
         moves: &Moves,
     ) -> anyhow::Result<Option<Begun>> {
+        // Blocks that wait to be opened have names, which the ledger has to know.
+        let tally = &self.outputs.tally;
+        while self.epoch > restore::FIRST
+            && tally.finished_before(self.threads) < self.epoch
+            && tally.unreadable().is_none()
+        {
+            std::thread::sleep(LOOK);
+        }
         let is_same = (draw, moves) == (self.drawn.0, &self.drawn.1);
         if !is_same || !recovered.go_on_after(self.blocks)? {
             tracing::info!("restoring the whole ledger, which has changed since it was prepared");
@@ -236,6 +250,16 @@ impl Preparation {
     pub fn left(&self, bytes: u64) -> u64 {
         let prepared = self.prepared.as_ref();
         prepared.map_or(bytes, |prepared| prepared.blocks.left())
+    }
+
+    /// Verifies the sealed segments that were restored, before this process leads with them.
+    ///
+    /// # Errors
+    ///
+    /// A segment that is damaged or cannot be read.
+    pub fn verify(&self) -> Result<(), LedgerError> {
+        let prepared = self.prepared.as_ref();
+        prepared.map_or(Ok(()), |prepared| prepared.blocks.verify())
     }
 
     /// What was prepared.

@@ -154,7 +154,7 @@ fn a_segment_that_is_damaged_after_it_was_read_is_found() {
         segment_bytes: 1,
         ..options(path)
     };
-    let (mut ledger, _) = Ledger::open(options.clone(), keys()).unwrap();
+    let (mut ledger, _) = Ledger::open(options, keys()).unwrap();
     for n in 1..5 {
         ledger.append(page(A, &[click(A, n)]));
         ledger.commit(at(n)).unwrap();
@@ -162,13 +162,13 @@ fn a_segment_that_is_damaged_after_it_was_read_is_found() {
     let mut reader = Reader::default();
     assert!(reader.go_on(path, ledger.extent().bytes, 10).unwrap());
     assert_eq!(reader.events.len(), 4);
+    reader.blocks.verify().unwrap();
     ledger.close().unwrap();
     let segment = path.join("segments/0000000001.seg");
     let mut bytes = std::fs::read(&segment).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&segment, bytes).unwrap();
-    let (_ledger, mut recovered) = Ledger::open(options, keys()).unwrap();
-    let error = recovered.go_on_after(reader.blocks).unwrap_err();
+    let error = reader.blocks.verify().unwrap_err();
     assert!(
         matches!(error.kind(), tributary_ledger::Kind::Corrupt { file, .. } if file == segment)
     );
