@@ -63,7 +63,7 @@ bash .ci/tools.sh nats >/dev/null
 store=$(mktemp -d)
 target/tools/bin/nats-server --addr 127.0.0.1 --port 14222 --jetstream --store_dir "$store" --log "$store/log" &
 broker=$!
-trap 'kill $broker 2>/dev/null; rm -rf "$store"' EXIT
+trap 'kill $broker 2>/dev/null; rm -rf "$store" "$store.log"' EXIT
 export TRIBUTARY_NATS_URL=nats://127.0.0.1:14222 TRIBUTARY_LEDGER_DIRECTORY=$PWD/$out/data
 sleep 0.5
 for _ in $(seq "$rounds"); do
@@ -97,9 +97,10 @@ for signal in KILL TERM; do
     kill "$broker"
     wait "$broker" 2>/dev/null || true
     rm -rf "$store" "$out/leader" "$out/standby"
-    cp -r "$out/data" "$out/leader"
-    rm -rf "$out/leader/rights-0"
-    target/tools/bin/nats-server --addr 127.0.0.1 --port 14222 --jetstream --store_dir "$store" &
+    # That of above belongs to the broker with which it was started.
+    "$tributary" replay --quiet --workers "$workers" --ledger "$out/leader" --config "$out/$held.toml" --force --cells "$out/c" \
+        "$out/$held.ndjson"
+    target/tools/bin/nats-server --addr 127.0.0.1 --port 14222 --jetstream --store_dir "$store" --log "$store.log" &
     broker=$!
     sleep 0.5
     python3 - "$tributary" "$out" "$workers" "$signal" <<'PY'
